@@ -26,19 +26,22 @@ pub(crate) enum Need {
     Qemu,
     /// The ACPI compiler that the tables are round-tripped through.
     Iasl,
+    /// A second opinion on the initramfs archives.
+    Cpio,
     /// For the C parts of crates, and for linking.
     Cc,
 }
 
 impl Need {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Qemu, Self::Iasl, Self::Cc];
+    pub(crate) const ALL: [Self; 4] = [Self::Qemu, Self::Iasl, Self::Cpio, Self::Cc];
 
     /// The package that brings it; Debian's and Ubuntu's names are the same.
     pub(crate) fn package(self) -> &'static str {
         match self {
             Self::Qemu => "qemu-system-x86",
             Self::Iasl => "acpica-tools",
+            Self::Cpio => "cpio",
             Self::Cc => "build-essential",
         }
     }
@@ -48,6 +51,7 @@ impl Need {
         match self {
             Self::Qemu => "the lab: guests without VT-x or SVM",
             Self::Iasl => "checking ACPI tables",
+            Self::Cpio => "checking initramfs archives",
             Self::Cc => "building and linking",
         }
     }
@@ -69,7 +73,7 @@ impl Need {
             // 7.2 stands still when the second emulated CPU starts while time is counted in
             // instructions. Seen to work: 10.0.
             Self::Qemu => Some(8),
-            Self::Iasl | Self::Cc => None,
+            Self::Iasl | Self::Cpio | Self::Cc => None,
         }
     }
 
@@ -77,6 +81,7 @@ impl Need {
         match self {
             Self::Qemu => version(pangea_boot::lab::PROGRAM, "--version"),
             Self::Iasl => version("iasl", "-v"),
+            Self::Cpio => version("cpio", "--version"),
             Self::Cc => version("cc", "--version"),
         }
     }

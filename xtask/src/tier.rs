@@ -47,7 +47,7 @@ impl Tier {
     /// The packages that it takes.
     pub(crate) fn needs(self) -> &'static [Need] {
         match self {
-            Self::Unit => &[Need::Cc, Need::Iasl],
+            Self::Unit => &[Need::Cc, Need::Iasl, Need::Cpio],
             Self::Kvm => &[Need::Cc],
             Self::Lab => &[Need::Cc, Need::Iasl, Need::Qemu],
         }

@@ -83,6 +83,7 @@ pub(super) fn need(need: Need, found: Option<&str>) -> Fact {
     let name = match need {
         Need::Qemu => "QEMU",
         Need::Iasl => "iasl",
+        Need::Cpio => "cpio",
         Need::Cc => "C compiler",
     };
     match (found, need.too_old()) {
