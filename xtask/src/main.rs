@@ -19,6 +19,7 @@ mod sim;
 mod terminal;
 mod test;
 mod tier;
+mod version;
 
 use std::process::ExitCode;
 

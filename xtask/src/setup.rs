@@ -1,9 +1,9 @@
 //! Set-up: the packages that a command needs, named, asked for once, installed.
 //!
 //! ```text
-//! needs -> those not met -> one question -> apt-get (root, or sudo) -> checked again
+//! needs -> those not met -> one question -> apt-get (root, or sudo), rustup -> checked again
 //!                              | --yes or CI=true: not asked
-//!                              | nobody to ask, no root, no apt: the list and the command, exit 1
+//!                              | nobody to ask, no root, no apt: the list and the commands, exit 1
 //! ```
 //! Debian 12 and later, Ubuntu 22.04 and later. What is met is found by looking for the thing
 //! itself, not for its package: somebody may have built it.
@@ -11,6 +11,7 @@
 mod apt;
 
 use std::io::{IsTerminal, Write, stdin};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
@@ -18,8 +19,9 @@ use anyhow::Context;
 use pangea_images::testguest::TARGET;
 
 use crate::report::advice;
+use crate::version;
 
-/// Something that must be on this machine, and that a package brings.
+/// Something that must be on this machine, and that set-up can bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// The lab's emulator.
@@ -30,19 +32,42 @@ pub(crate) enum Need {
     Cpio,
     /// For the C parts of crates, and for linking.
     Cc,
+    /// Rust's core library for machines without an operating system.
+    Freestanding,
+}
+
+/// Who brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A package; Debian's and Ubuntu's names are the same.
+    Package(&'static str),
+    /// A target of the Rust toolchain.
+    Rustup(&'static str),
 }
 
 impl Need {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Qemu, Self::Iasl, Self::Cpio, Self::Cc];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Qemu, Self::Iasl, Self::Cpio, Self::Cc, Self::Freestanding];
 
-    /// The package that brings it; Debian's and Ubuntu's names are the same.
-    pub(crate) fn package(self) -> &'static str {
+    fn source(self) -> Source {
         match self {
-            Self::Qemu => "qemu-system-x86",
-            Self::Iasl => "acpica-tools",
+            Self::Qemu => Source::Package("qemu-system-x86"),
+            Self::Iasl => Source::Package("acpica-tools"),
+            Self::Cpio => Source::Package("cpio"),
+            Self::Cc => Source::Package("build-essential"),
+            Self::Freestanding => Source::Rustup(TARGET),
+        }
+    }
+
+    /// What people call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Qemu => "QEMU",
+            Self::Iasl => "iasl",
             Self::Cpio => "cpio",
-            Self::Cc => "build-essential",
+            Self::Cc => "C compiler",
+            Self::Freestanding => "Rust target",
         }
     }
 
@@ -53,7 +78,28 @@ impl Need {
             Self::Iasl => "checking ACPI tables",
             Self::Cpio => "checking initramfs archives",
             Self::Cc => "building and linking",
+            Self::Freestanding => "the test guest for /dev/kvm",
         }
+    }
+
+    /// The command that brings it.
+    pub(crate) fn command(self) -> String {
+        match self.source() {
+            Source::Package(package) => format!("sudo apt-get install {package}"),
+            Source::Rustup(target) => format!("rustup target add {target}"),
+        }
+    }
+
+    /// The package that is wanted for it, if it comes by one.
+    fn wanted(self) -> Option<apt::Wanted> {
+        let Source::Package(package) = self.source() else { return None };
+        Some(apt::Wanted { package, least: self.least() })
+    }
+
+    /// The target that is wanted for it, if it comes by one.
+    fn target(self) -> Option<&'static str> {
+        let Source::Rustup(target) = self.source() else { return None };
+        Some(target)
     }
 
     /// What was found of it and serves: a version or a path.
@@ -73,16 +119,20 @@ impl Need {
             // 7.2 stands still when the second emulated CPU starts while time is counted in
             // instructions. Seen to work: 10.0.
             Self::Qemu => Some(8),
-            Self::Iasl | Self::Cpio | Self::Cc => None,
+            Self::Iasl | Self::Cpio | Self::Cc | Self::Freestanding => None,
         }
     }
 
     fn look(self) -> Option<String> {
         match self {
-            Self::Qemu => version(pangea_boot::lab::PROGRAM, "--version"),
-            Self::Iasl => version("iasl", "-v"),
-            Self::Cpio => version("cpio", "--version"),
-            Self::Cc => version("cc", "--version"),
+            Self::Qemu => told(pangea_boot::lab::PROGRAM, &["--version"]),
+            Self::Iasl => told("iasl", &["-v"]),
+            Self::Cpio => told("cpio", &["--version"]),
+            Self::Cc => told("cc", &["--version"]),
+            Self::Freestanding => {
+                let libraries = ["--print", "target-libdir", "--target", TARGET];
+                told("rustc", &libraries).filter(|path| Path::new(path).is_dir())
+            }
         }
     }
 }
@@ -107,49 +157,69 @@ pub(crate) fn provide(needs: &[Need], consent: Consent) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().map(|need| need.package()).collect();
-    let wanted: Vec<(&str, Option<u32>)> =
-        missing.iter().map(|need| (need.package(), need.least())).collect();
-    let list = packages.join(" ");
-    eprintln!("this needs {} more:", count(packages.len(), "package"));
+    eprintln!("this needs {} more:", count(missing.len(), "thing"));
     for need in &missing {
-        eprintln!("  {:18} {}", need.package(), need.purpose());
+        let (Source::Package(name) | Source::Rustup(name)) = need.source();
+        eprintln!("  {name:20} {}", need.purpose());
     }
-    let by_hand = || format!("apt-get install {list}   (as root)");
-    let root = apt::Root::look().ok_or_else(|| {
-        let problem = "packages are missing, and this user can't install any";
-        advice(problem, by_hand())
-    })?;
+    let packages: Vec<apt::Wanted> = missing.iter().filter_map(|need| need.wanted()).collect();
+    let targets: Vec<&str> = missing.iter().filter_map(|need| need.target()).collect();
+    let by_hand = || by_hand(&packages, &targets);
+    let root = if packages.is_empty() { None } else { apt::Root::look() };
+    if root.is_none() && !packages.is_empty() {
+        return Err(advice("packages are missing, and this user can't install any", by_hand()));
+    }
     if !consent.given() {
         if !stdin().is_terminal() {
             let help = format!("{}; or add --yes", by_hand());
-            return Err(advice("packages are missing, and there is nobody to ask", help));
+            return Err(advice("something is missing, and there is nobody to ask", help));
         }
         if !asked("install them now?")? {
-            return Err(advice("packages are missing", by_hand()));
+            return Err(advice("something is missing", by_hand()));
         }
     }
-    apt::install(&root, &wanted)?;
+    if let Some(root) = &root {
+        apt::install(root, &packages)?;
+    }
+    for target in targets {
+        add_target(target)?;
+    }
     let still = missing.iter().find(|need| need.found().is_none());
     still.map_or(Ok(()), |need| {
         let problem = match need.too_old() {
             Some((found, least)) => {
-                format!("{} is installed as {found}: {least} or later is needed", need.package())
+                format!("{} is there as {found}: {least} or later is needed", need.name())
             }
-            None => format!("{} is installed, but isn't found", need.package()),
+            None => format!("{} was installed, but isn't found", need.name()),
         };
         Err(advice(problem, "cargo xtask doctor says what was looked for"))
     })
 }
 
-/// Fetches the target of the freestanding test guest. rustup does it by itself from
-/// `rust-toolchain.toml`, unless it is told not to; without rustup, the build says what is missing.
-pub(crate) fn freestanding_target() {
-    let mut rustup = Command::new("rustup");
-    rustup.args(["target", "add", TARGET]).stdin(Stdio::null());
-    if !rustup.status().is_ok_and(|status| status.success()) {
-        eprintln!("set-up: rustup can't add the target {TARGET}");
+fn by_hand(packages: &[apt::Wanted], targets: &[&str]) -> String {
+    let mut commands = Vec::new();
+    if !packages.is_empty() {
+        let names: Vec<&str> = packages.iter().map(|wanted| wanted.package).collect();
+        commands.push(format!("apt-get install {}   (as root)", names.join(" ")));
     }
+    commands.extend(targets.iter().map(|target| format!("rustup target add {target}")));
+    commands.join("; ")
+}
+
+/// rustup does it by itself from `rust-toolchain.toml`, unless it is told not to.
+fn add_target(target: &str) -> anyhow::Result<()> {
+    eprintln!("set-up: add the Rust target {target}");
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", target]).stdin(Stdio::null());
+    let status = rustup.status();
+    if status.as_ref().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let problem = match status {
+        Ok(status) => format!("rustup can't add the target {target}: {status}"),
+        Err(error) => format!("can't start rustup to add the target {target}: {error}"),
+    };
+    Err(advice(problem, "install the target the way that Rust itself was installed"))
 }
 
 fn asked(question: &str) -> anyhow::Result<bool> {
@@ -165,31 +235,17 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Is this version line's ("QEMU emulator version 10.0.2 (...)") major number at least `least`? One that
-/// can't be read may serve: somebody built it.
+/// Is the version that this line tells at least `least`? One that can't be read may serve: somebody
+/// built it.
 fn serves(line: &str, least: u32) -> bool {
-    let after = line.split("version ").nth(1).unwrap_or(line);
-    let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    digits.parse().map_or(true, |major: u32| major >= least)
+    version::of_program(line).is_none_or(|(major, _)| major >= least)
 }
 
 /// The line in which a program tells its version, else its first.
-fn version(program: &str, argument: &str) -> Option<String> {
-    let output = Command::new(program).arg(argument).stdin(Stdio::null()).output().ok()?;
+fn told(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let named = lines().find(|line| line.contains("version"));
     named.or_else(|| lines().next()).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::serves;
-
-    #[test]
-    fn a_program_is_as_old_as_it_says() {
-        assert!(!serves("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)", 8));
-        assert!(serves("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)", 8));
-        assert!(serves("QEMU, built by hand", 8));
-    }
 }

@@ -57,7 +57,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .filter(|need| runnable.iter().any(|tier| tier.needs().contains(need)))
         .collect();
     setup::provide(&needs, args.consent)?;
-    setup::freestanding_target();
 
     for tier in runnable {
         let ran = run_tier(tier)?;

@@ -1,7 +1,7 @@
 //! The tiers of tests: what each is, where it runs, and what may not be skipped.
 //!
-//! A test belongs to a tier by the name of its binary: `tests/kvm_*.rs` and `tests/lab_*.rs`; all
-//! others are `unit`. A tier runs as a whole or not at all, so a test may take for granted what
+//! A test belongs to a tier by the name of its binary: `tests/kvm_*.rs`, `tests/image_*.rs` and
+//! `tests/lab_*.rs`; all others are `unit`. A tier runs as a whole or not at all, so a test may take for granted what
 //! its tier needs, and must fail without it.
 
 use pangea_boot::machine::{self, Kvm};
@@ -18,19 +18,22 @@ pub(crate) enum Tier {
     Unit,
     /// Our own small guests on /dev/kvm
     Kvm,
+    /// Guest images in stock QEMU
+    Image,
     /// A stock Debian or Ubuntu guest over several nodes, on KVM inside QEMU
     Lab,
 }
 
 impl Tier {
     /// All of them, quickest first.
-    pub(crate) const ALL: [Self; 3] = [Self::Unit, Self::Kvm, Self::Lab];
+    pub(crate) const ALL: [Self; 4] = [Self::Unit, Self::Kvm, Self::Image, Self::Lab];
 
     /// Its word.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unit => "unit",
             Self::Kvm => "kvm",
+            Self::Image => "image",
             Self::Lab => "lab",
         }
     }
@@ -40,6 +43,7 @@ impl Tier {
         match self {
             Self::Unit => "format, lints, docs, pure code, golden files, simulation, page faults",
             Self::Kvm => "our own small guests on /dev/kvm",
+            Self::Image => "guest images in stock QEMU",
             Self::Lab => "a stock Debian or Ubuntu guest over several nodes, on KVM inside QEMU",
         }
     }
@@ -47,8 +51,9 @@ impl Tier {
     /// The packages that it takes.
     pub(crate) fn needs(self) -> &'static [Need] {
         match self {
-            Self::Unit => &[Need::Cc, Need::Iasl, Need::Cpio],
-            Self::Kvm => &[Need::Cc],
+            Self::Unit => &[Need::Cc, Need::Freestanding, Need::Iasl, Need::Cpio],
+            Self::Kvm => &[Need::Cc, Need::Freestanding],
+            Self::Image => &[Need::Cc, Need::Qemu],
             Self::Lab => &[Need::Cc, Need::Iasl, Need::Qemu],
         }
     }
@@ -57,7 +62,7 @@ impl Tier {
     pub(crate) fn has(self, test: &str) -> bool {
         let named = |tier: Self| test.starts_with(&format!("{}_", tier.name()));
         match self {
-            Self::Unit => !named(Self::Kvm) && !named(Self::Lab),
+            Self::Unit => ![Self::Kvm, Self::Image, Self::Lab].into_iter().any(named),
             tier => named(tier),
         }
     }
@@ -70,7 +75,7 @@ impl Tier {
                 Some("this user may not trap the kernel's page faults".to_owned())
             }
             // The lab has a kernel of its own.
-            Self::Unit | Self::Kvm | Self::Lab => None,
+            Self::Unit | Self::Kvm | Self::Image | Self::Lab => None,
         }
     }
 
@@ -86,8 +91,13 @@ mod tests {
 
     #[test]
     fn a_test_is_in_one_tier() {
-        let table =
-            [("kvm_ghost", "kvm"), ("lab_duo", "lab"), ("lab", "unit"), ("kvmalike", "unit")];
+        let table = [
+            ("kvm_ghost", "kvm"),
+            ("image_guest", "image"),
+            ("lab_duo", "lab"),
+            ("lab", "unit"),
+            ("kvmalike", "unit"),
+        ];
         for (test, tier) in table {
             let tiers = Tier::ALL.map(|tier| (tier.has(test), tier.name()));
             let tiers: Vec<_> =

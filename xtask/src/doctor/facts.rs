@@ -8,11 +8,12 @@ use pangea_boot::machine::{self, Kvm};
 
 use super::Verdict;
 use crate::setup::Need;
+use crate::version::{self, Version};
 
 /// Linux's version below which the runtime isn't meant to work.
-const KERNEL_FLOOR: (u32, u32) = (6, 1);
+const KERNEL_FLOOR: Version = (6, 1);
 /// The version that maps a page read-only where it lies (UFFDIO_CONTINUE_MODE_WP).
-const KERNEL_IN_PLACE: (u32, u32) = (6, 4);
+const KERNEL_IN_PLACE: Version = (6, 4);
 /// What two nodes of half a gigabyte and the lab around them take, in MiB.
 const MEMORY_WANTED: u64 = 6 << 10;
 
@@ -46,7 +47,7 @@ impl Fact {
 pub(super) fn kernel() -> Fact {
     let release = read("/proc/sys/kernel/osrelease");
     let (major, minor) = KERNEL_FLOOR;
-    match version(&release) {
+    match version::of_kernel(&release) {
         Some(version) if version >= KERNEL_FLOOR => {
             Fact::good("kernel", format!("Linux {release}"))
         }
@@ -74,26 +75,22 @@ pub(super) fn userfaultfd() -> Fact {
         return Fact::missing(NAME, "this user may not trap the kernel's page faults")
             .fix("sudo sysctl vm.unprivileged_userfaultfd=1");
     };
-    let in_place = version(&read("/proc/sys/kernel/osrelease")) >= Some(KERNEL_IN_PLACE);
+    let in_place = version::of_kernel(&read("/proc/sys/kernel/osrelease")) >= Some(KERNEL_IN_PLACE);
     let how = if in_place { "where they lie" } else { "by copying (in place since Linux 6.4)" };
     Fact::good(NAME, format!("{way}; pages are shared read-only {how}"))
 }
 
 pub(super) fn need(need: Need, found: Option<&str>) -> Fact {
-    let name = match need {
-        Need::Qemu => "QEMU",
-        Need::Iasl => "iasl",
-        Need::Cpio => "cpio",
-        Need::Cc => "C compiler",
-    };
+    let name = need.name();
     match (found, need.too_old()) {
         (Some(found), _) => Fact::good(name, found),
         (None, Some((old, least))) => {
             Fact::missing(name, format!("{old}: {least} or later is needed; {}", need.purpose()))
                 .fix("cargo xtask test lab   (installs one from backports where there is one)")
         }
-        (None, None) => Fact::missing(name, format!("not found; {}", need.purpose()))
-            .fix(format!("sudo apt-get install {}", need.package())),
+        (None, None) => {
+            Fact::missing(name, format!("not found; {}", need.purpose())).fix(need.command())
+        }
     }
 }
 
@@ -160,12 +157,6 @@ pub(super) fn hugepages() -> Fact {
     let found =
         if total.is_empty() { "none".into() } else { format!("{free} of {total} of 2 MiB free") };
     Fact::note("hugepages", format!("{found}; nothing here uses them"))
-}
-
-/// (6, 18) of "6.18.44-generic".
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut parts = release.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// A file of the kernel's, trimmed; empty if it can't be read.

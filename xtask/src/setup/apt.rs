@@ -12,6 +12,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, bail};
 
 use crate::report::advice;
+use crate::version;
 
 /// A source that we add, and nobody else.
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/pangea-backports.list";
@@ -54,10 +55,17 @@ impl Root {
     }
 }
 
-/// Installs packages, each with the first major version that serves.
-pub(super) fn install(root: &Root, wanted: &[(&str, Option<u32>)]) -> anyhow::Result<()> {
+/// A package, and the first major version of it that serves, where that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) package: &'static str,
+    pub(super) least: Option<u32>,
+}
+
+/// Installs packages.
+pub(super) fn install(root: &Root, wanted: &[Wanted]) -> anyhow::Result<()> {
     update(*root)?;
-    let packages: Vec<&str> = wanted.iter().map(|(package, _)| *package).collect();
+    let packages: Vec<&str> = wanted.iter().map(|wanted| wanted.package).collect();
     let packages = packages.as_slice();
     let mut suite = None;
     let plain = simulate(packages, None)?;
@@ -131,12 +139,12 @@ fn if_used(backports: Option<Backports>) -> anyhow::Result<Option<Backports>> {
 }
 
 /// What is wrong with the versions that apt would install, or keep.
-fn too_old(simulated: &Output, wanted: &[(&str, Option<u32>)]) -> Option<anyhow::Error> {
+fn too_old(simulated: &Output, wanted: &[Wanted]) -> Option<anyhow::Error> {
     let text = String::from_utf8_lossy(&simulated.stdout);
-    wanted.iter().find_map(|&(package, least)| {
+    wanted.iter().find_map(|&Wanted { package, least }| {
         let least = least?;
         let problem = match planned(&text, package) {
-            Some(found) if major(&found).is_none_or(|found| found >= least) => return None,
+            Some(found) if serves(&found, least) => return None,
             Some(found) => format!("apt offers {package} {found}; {least} or later is needed"),
             // It is there and doesn't serve, or it wouldn't be wanted.
             None => format!("apt has nothing newer of {package}; {least} or later is needed"),
@@ -156,10 +164,9 @@ fn planned(simulation: &str, package: &str) -> Option<String> {
     new.split_whitespace().next().map(str::to_owned)
 }
 
-/// The upstream's major number, after the epoch.
-fn major(version: &str) -> Option<u32> {
-    let upstream = version.split_once(':').map_or(version, |(_, rest)| rest);
-    upstream.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// One that can't be read may serve.
+fn serves(package_version: &str, least: u32) -> bool {
+    version::of_package(package_version).is_none_or(|(major, _)| major >= least)
 }
 
 /// The backports of this release.
@@ -250,8 +257,7 @@ Conf qemu-system-x86 (1:7.2+dfsg-7+b3 Debian:12.12/oldstable [amd64])
 ";
         let version = planned(simulation, "qemu-system-x86").unwrap();
         assert_eq!(version, "1:7.2+dfsg-7+b3");
-        assert_eq!(major(&version), Some(7));
-        assert_eq!(major("1:10.0.2+ds-2"), Some(10));
+        assert!(serves(&version, 7) && !serves(&version, 8));
         assert_eq!(planned(simulation, "acpica-tools"), None);
     }
 

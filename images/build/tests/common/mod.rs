@@ -1,23 +1,17 @@
 //! What the tests of images share: real packages, the probe, and a look into an archive.
 #![allow(dead_code, clippy::unwrap_used)] // Each test program uses its part.
 
-use pangea_images::{ImageError, Packages, Role, probe};
+use pangea_images::{Packages, Role, probe};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The packages of this system. None where they can't be had: the test then says, by its name,
-/// that it didn't run.
-pub(crate) fn packages(test: &str) -> Option<Packages> {
+/// The packages of this system; the message of a failure says what is missing.
+pub(crate) fn packages() -> Packages {
     let mut packages = Packages::open(&Packages::default_cache()).unwrap();
-    match packages.fetch(Role::Busybox, &mut |_| {}) {
-        Ok(_) => Some(packages),
-        Err(error @ (ImageError::NoProgram { .. } | ImageError::NoPackage { .. })) => {
-            eprintln!("{test} did not run: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+    let fetched = packages.fetch(Role::Busybox, &mut |_| {});
+    fetched.map(drop).unwrap_or_else(|error| panic!("this test needs packages: {error}"));
+    packages
 }
 
 /// The probe of this checkout, freshly built into a directory.
