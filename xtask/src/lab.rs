@@ -28,8 +28,8 @@ pub(crate) struct Args {
     /// The lab's memory
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     memory: u32,
-    /// The lab's CPUs
-    #[arg(long, default_value_t = 2)]
+    /// The lab's CPUs, which take turns on one core
+    #[arg(long, default_value_t = 1)]
     cpus: u32,
     /// After which the run is ended
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]

@@ -3,21 +3,22 @@
 // Each test binary uses some of it.
 #![allow(dead_code)]
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pangea_boot::cluster::{ClusterRun, NodeOutcome};
-use pangea_boot::lab::{ConsoleIo, LabControl, LabError, LabOptions};
+use pangea_boot::lab::{self, ConsoleIo, LabControl, LabError, LabOptions};
 use pangea_boot::{facts, prepare};
 use pangea_images::Packages;
 use pangea_manifest::Bundle;
 use pangea_topology::Cluster;
 use tempfile::TempDir;
 
-/// How often a boot is tried whose emulated host dies.
-const HOST_ATTEMPTS: u32 = 4;
-/// How long one attempt may take. Boots that pass take a minute or two.
-const ATTEMPT: Duration = Duration::from_secs(300);
+/// How often a boot is tried that the emulator spoils.
+const ATTEMPTS: u32 = 4;
+/// How long one boot may take. Most take a minute.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// A cluster of `configs/clusters`, about to boot.
 pub(crate) struct Boot {
@@ -25,7 +26,6 @@ pub(crate) struct Boot {
     pub(crate) bundle: PathBuf,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
-    attempt: Duration,
     _directory: TempDir,
 }
 
@@ -52,29 +52,24 @@ impl Boot {
         let mut packages = Packages::open(&Packages::default_cache()).unwrap();
         prepare::bundle(&cluster, &file, &mut packages, &bundle, &mut |_| {}).unwrap();
         let (program, arguments) = (prepare::program().unwrap(), vec!["--stats".to_owned()]);
-        Boot { cluster, bundle, program, arguments, attempt: ATTEMPT, _directory: directory }
+        Boot { cluster, bundle, program, arguments, _directory: directory }
     }
 
-    /// Each attempt may take so many times as long.
-    pub(crate) fn longer(mut self, times: u32) -> Boot {
-        self.attempt *= times;
-        self
-    }
-
-    /// Boots it. QEMU's emulation of SVM now and then delivers a guest's interrupt to the emulated host's
-    /// kernel, which dies of it, or takes it for one of its own: then the guest waits for it for ever. So what
-    /// came to no end is said and tried again; what came to a wrong end is not.
+    /// Boots it. A boot that the emulator spoilt (see [`lab::doubled_interrupt`]) or that took the emulated
+    /// host with it is said, and tried again; what came to a wrong end, or to none, is not.
     ///
     /// `watch` sees each line of the log and may run things in the lab host.
     pub(crate) fn boot(
         &self,
         watch: impl FnMut(&str, &LabControl) + Clone + Send + 'static,
     ) -> Booted {
-        for attempt in 1..HOST_ATTEMPTS {
+        for attempt in 1..ATTEMPTS {
+            let again = |why: &dyn Display| eprintln!("lab: boot {attempt} again: {why}");
             match self.try_run(watch.clone()) {
-                Err(error @ (LabError::Died { .. } | LabError::Timeout { .. })) => {
-                    eprintln!("lab: attempt {attempt} came to no end, trying again: {error}");
+                Ok(booted) if lab::doubled_interrupt(&booted.console) => {
+                    again(&"the emulator delivered an interrupt twice");
                 }
+                Err(error @ LabError::Died { .. }) => again(&error),
                 booted => return booted.unwrap(),
             }
         }
@@ -92,7 +87,7 @@ impl Boot {
             arguments: &self.arguments,
         };
         let (lab, script) =
-            run.lab(LabOptions { timeout: self.attempt, ..LabOptions::default() }).unwrap();
+            run.lab(LabOptions { timeout: LIMIT, ..LabOptions::default() }).unwrap();
         let control = lab.control();
         let lab = lab.on_log(move |line| {
             eprintln!("{line}");
