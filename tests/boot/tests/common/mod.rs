@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// How often a boot is tried that the emulator spoils.
 const ATTEMPTS: u32 = 4;
 /// How long one boot may take. Most take a minute.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// A cluster of `configs/clusters`, about to boot.
 pub(crate) struct Boot {
