@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pangea_boot::cluster::{ClusterRun, NodeOutcome};
-use pangea_boot::lab::LabOptions;
+use pangea_boot::lab::{LabOptions, doubled_interrupt};
 use pangea_boot::machine::Kvm;
 use pangea_boot::native;
 
@@ -90,7 +90,14 @@ impl Place {
             }
             Console::To(to) => (terminal::output(to), None),
         };
-        Ok(run.run_in((lab, script), io)?.0)
+        let (nodes, outcome) = run.run_in((lab, script), io)?;
+        if doubled_interrupt(&String::from_utf8_lossy(&outcome.console)) {
+            eprintln!(
+                "lab: the guest's kernel panicked because QEMU delivered an interrupt twice, a \
+                 defect of its emulation of SVM: run it again"
+            );
+        }
+        Ok(nodes)
     }
 }
 

@@ -9,7 +9,7 @@ use pangea_boot::machine::{self, Kvm};
 use crate::setup::Need;
 
 /// Tiers, comma-separated, that must run: one that can't is then a failure, not a skip.
-pub(crate) const REQUIRE: &str = "PANGEA_REQUIRE";
+const REQUIRE: &str = "PANGEA_REQUIRE";
 
 /// A kind of test by what it needs from the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

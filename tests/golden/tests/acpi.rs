@@ -79,7 +79,7 @@ fn every_table_is_its_golden_text() {
 
 #[test]
 fn every_dsdt_is_what_its_golden_source_compiles_to() {
-    let Some(iasl) = Iasl::find("every_dsdt_is_what_its_golden_source_compiles_to") else { return };
+    let iasl = Iasl::new();
     for input in clusters().iter().filter(|input| readable(input)) {
         let tables = tables_of(input);
         let dsdt = tables.get("DSDT").unwrap();
@@ -98,9 +98,7 @@ fn every_dsdt_is_what_its_golden_source_compiles_to() {
 
 #[test]
 fn iasl_takes_every_table_apart_and_puts_it_together_again() {
-    let Some(iasl) = Iasl::find("iasl_takes_every_table_apart_and_puts_it_together_again") else {
-        return;
-    };
+    let iasl = Iasl::new();
     for input in clusters() {
         for (name, bytes) in tables_of(&input).named {
             if name == "RSDP" {

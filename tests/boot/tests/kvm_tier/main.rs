@@ -22,7 +22,7 @@ const PORTS: RangeInclusive<u16> = 50051..=50100;
 
 /// Runs the guest's checks over all nodes of a cluster file.
 fn passes_on(cluster: &str) {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let bundle = place.bundle(cluster, "");
     let json = |name: &str| place.path(&format!("{cluster}-{name}.json"));
     let nodes: Vec<Node> = (bundle.nodes.iter())
@@ -60,7 +60,7 @@ fn the_guest_passes_where_a_node_has_no_memory() {
 
 #[test]
 fn a_reset_by_a_cpu_of_another_node_ends_every_node_with_its_own_code() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     for word in ["reset", "triple-fault"] {
         let bundle = place.bundle("duo", word);
         for node in bundle.start_all() {
@@ -71,7 +71,7 @@ fn a_reset_by_a_cpu_of_another_node_ends_every_node_with_its_own_code() {
 
 #[test]
 fn a_killed_node_is_named_by_every_other() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     for (cluster, victim) in [("duo", "b"), ("duo", "a"), ("trio", "c")] {
         let bundle = place.bundle(cluster, "linger");
         let (victims, others): (Vec<_>, Vec<_>) =
@@ -87,7 +87,7 @@ fn a_killed_node_is_named_by_every_other() {
 
 #[test]
 fn a_node_that_falls_silent_is_lost_too() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let bundle = place.bundle("duo", "linger");
     let [(_, a), (_, b)] = bundle.linger().try_into().ok().unwrap();
     b.signal(Signal::STOP);
@@ -98,7 +98,7 @@ fn a_node_that_falls_silent_is_lost_too() {
 
 #[test]
 fn a_signal_at_any_node_ends_all_in_good_order() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let bundle = place.bundle("duo", "linger");
     for (victim, signal, word) in
         [("b", Signal::TERM, "terminated"), ("a", Signal::INT, "interrupted")]
@@ -115,7 +115,7 @@ fn a_signal_at_any_node_ends_all_in_good_order() {
 
 #[test]
 fn another_bundle_is_refused_by_both_sides() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let (one, other) = (place.bundle("duo", "linger"), place.bundle("duo", ""));
     let (a, b) = (one.start("a", &["--wait", "5"]), other.start("b", &["--wait", "5"]));
     for node in [a, b] {
@@ -131,14 +131,14 @@ fn another_bundle_is_refused_by_both_sides() {
 
 #[test]
 fn a_node_that_the_cluster_lacks_is_refused_with_the_names_that_it_has() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let bundle = place.bundle("duo", "linger");
     bundle.start("z", &[]).end(END).check(1, &["error: ", "\"z\"", "a, b"]);
 }
 
 #[test]
 fn a_node_that_nobody_joins_says_who_is_missing() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let bundle = place.bundle("duo", "linger");
     let ended = bundle.start("a", &["--wait", "1"]).end(END);
     ended.check(1, &["waiting for node b at 127.0.0.1, ports 50051-50100", "error: ", "help: "]);
@@ -147,7 +147,7 @@ fn a_node_that_nobody_joins_says_who_is_missing() {
 
 #[test]
 fn occupied_ports_are_passed_over_and_named_when_none_is_left() {
-    let Some(place) = Place::find() else { return };
+    let place = Place::new();
     let bundle = place.bundle("duo", "linger");
     let mut taken = Vec::new();
     for port in PORTS {
