@@ -18,7 +18,7 @@ use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use linux_loader::loader::{BzImage, KernelLoader};
 use pangea_kvm::Entry;
 use pangea_manifest::Bundle;
-use pangea_topology::{Gpa, PAGE_SIZE, Topology};
+use pangea_topology::{E820Entry, Gpa, PAGE_SIZE, Topology};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use vm_memory::{ByteValued, Bytes, GuestAddress, GuestMemoryMmap};
@@ -142,6 +142,9 @@ impl Kernel<'_> {
     }
 
     fn load_bzimage(&self, file: &mut File) -> Result<Entry, LoadError> {
+        let read = |source| LoadError::Read { path: self.path.to_owned(), source };
+        // Almost all of the file is the kernel: before any of it is copied.
+        self.fits(KERNEL.saturating_add(file.metadata().map_err(read)?.len()))?;
         let loaded = BzImage::load(self.memory, BASE, file, BASE).map_err(|e| self.bad(e))?;
         let header = loaded.setup_header.ok_or_else(|| self.bad("it has no setup header"))?;
         if header.xloadflags & XLF_KERNEL_64 == 0 {
@@ -159,10 +162,7 @@ impl Kernel<'_> {
             params.hdr.ramdisk_size = len as u32;
         }
         params.acpi_rsdp_addr = self.topology.acpi().0.0;
-        let map = self.topology.e820();
-        if map.len() > MEMORY_MAP_MAX {
-            return Err(self.bad(format!("the memory map has {} entries, it takes 128", map.len())));
-        }
+        let map = self.memory_map()?;
         for (slot, entry) in params.e820_table.iter_mut().zip(map) {
             let (addr, size) = (entry.base.0, entry.len);
             *slot = boot_e820_entry { addr, size, r#type: entry.kind.code() };
@@ -185,8 +185,7 @@ impl Kernel<'_> {
         };
         self.fits(loaded.kernel_end)?;
         let map: Vec<_> = self
-            .topology
-            .e820()
+            .memory_map()?
             .iter()
             .map(|e| hvm_memmap_table_entry {
                 addr: e.base.0,
@@ -216,6 +215,16 @@ impl Kernel<'_> {
         Ok(Entry::Pvh { rip: entry.0, start_info: START_INFO, gdt: (GDT, 0x17) })
     }
 
+    fn memory_map(&self) -> Result<&[E820Entry], LoadError> {
+        let map = self.topology.e820();
+        if map.len() > MEMORY_MAP_MAX {
+            let reason =
+                format!("the memory map has {} entries, it takes {MEMORY_MAP_MAX}", map.len());
+            return Err(self.bad(reason));
+        }
+        Ok(map)
+    }
+
     /// Does a kernel that ends there leave the initramfs and the ACPI tables alone?
     fn fits(&self, end: u64) -> Result<(), LoadError> {
         let limit = self.initrd.map_or(self.topology.acpi().0.0, |(at, _)| at);
@@ -234,12 +243,15 @@ impl Kernel<'_> {
 /// The initramfs lies as high as it can, so that the kernel has room to unpack itself.
 fn load_initrd(path: &Path, acpi: Gpa, memory: &GuestMemoryMmap) -> Result<(u64, u64), LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
-    let bytes = std::fs::read(path).map_err(read)?;
-    let len = bytes.len() as u64;
     let room = acpi.0.saturating_sub(KERNEL);
-    if len > room {
-        return Err(LoadError::Space { what: "initramfs", len, at: KERNEL, limit: acpi.0 });
-    }
+    let fits = |len| match len > room {
+        true => Err(LoadError::Space { what: "initramfs", len, at: KERNEL, limit: acpi.0 }),
+        false => Ok(len),
+    };
+    // Before it is read, and as it was read.
+    fits(std::fs::metadata(path).map_err(read)?.len())?;
+    let bytes = std::fs::read(path).map_err(read)?;
+    let len = fits(bytes.len() as u64)?;
     let at = (acpi.0 - len) & !(PAGE_SIZE - 1);
     put(memory, "initramfs", at, &bytes)?;
     Ok((at, len))
@@ -282,3 +294,7 @@ fn put(
         source,
     })
 }
+
+#[cfg(test)]
+#[path = "loader_tests.rs"]
+mod tests;
