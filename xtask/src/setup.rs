@@ -241,11 +241,13 @@ fn serves(line: &str, least: u32) -> bool {
     version::of_program(line).is_none_or(|(major, _)| major >= least)
 }
 
-/// The line in which a program tells its version, else its first.
+/// The first line with a number that a program prints: its version, or what was asked for.
 fn told(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    if !output.status.success() {
+        return None;
+    }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let named = lines().find(|line| line.contains("version"));
-    named.or_else(|| lines().next()).map(str::to_owned)
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| line.contains(|c: char| c.is_ascii_digit())).map(str::to_owned)
 }
