@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod cluster;
 mod doctor;
+mod explore;
 mod image;
 mod interrupt;
 mod lab;
@@ -43,6 +44,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Sim(sim::Args),
+    Explore(explore::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Sim(args) => sim::run(&args),
+        Command::Explore(args) => Ok(explore::run(&args)),
     };
     result.unwrap_or_else(|error| report::failure(&error))
 }

@@ -8,6 +8,7 @@
 //! mapped, and only then `Done` lets the home go on: so nobody can take the page in between.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use pangea_topology::{NodeId, NodeSet, Pfn};
 use pangea_wire::{Access, PageMessage, PageVerb, Txn};
@@ -90,6 +91,12 @@ impl Pending {
         self.reply.is_some() || !self.invalidated.is_empty()
     }
 
+    /// See `behaviour.rs`.
+    pub(crate) fn hash_behaviour(&self, age: impl Fn(Nanos) -> Nanos, state: &mut impl Hasher) {
+        let Pending { txn, want, since, faulted, then_write, reply, invalidated } = self;
+        (txn, want, age(*since), faulted, then_write.map(&age), reply, invalidated).hash(state);
+    }
+
     fn complete(&self) -> bool {
         self.reply.is_some_and(|reply| reply.invalidations == self.invalidated.len())
     }
@@ -110,6 +117,11 @@ impl Cache {
             gathered: Vec::new(),
             last_txn: 0,
         }
+    }
+
+    /// The number of the last transaction that this node began.
+    pub(crate) fn last_txn(&self) -> u64 {
+        self.last_txn
     }
 
     pub(crate) fn local(&self, homes: &Homes, pfn: Pfn) -> Local {

@@ -10,6 +10,7 @@
 //! whenever a transaction starts, every node has exactly what the entry says it has.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 
 use pangea_topology::{NodeId, NodeSet, Pfn};
 use pangea_wire::{Access, PageMessage, PageVerb, Txn};
@@ -172,6 +173,11 @@ impl Directory {
             }
         };
         self.running.insert(pfn, Running { request, outcome, queue });
+    }
+
+    /// What decides how a page's requests are answered: see `behaviour.rs`.
+    pub(crate) fn hash_behaviour(&self, pfn: Pfn, state: &mut impl Hasher) {
+        (self.entry(pfn), self.running.get(&pfn)).hash(state);
     }
 
     /// For errors and dumps.

@@ -70,6 +70,7 @@
 //! - After a [`ProtocolError`] about a peer, memory can't be trusted: the guest is stopped.
 
 mod admission;
+mod behaviour;
 mod cache;
 mod counters;
 mod directory;

@@ -15,10 +15,13 @@
 //! - **progress**: no CPU waits longer than [`WAIT_PER_NODE`] each; nothing is open when nothing is under way;
 //! - **bounds**: no more messages for a page than two per node, no queue past its limit.
 //!
+//! `explore.rs` visits every interleaving of clusters small enough for it, with the same checkers.
+//!
 //! Not simulated: links that lose or repeat (a link is a TCP stream), nodes that crash (the guest
 //! then stops), nodes that lie (`host/dsm/tests/refusals.rs` has those).
 
 mod config;
+mod explore;
 mod links;
 mod memory;
 mod outcome;
@@ -33,6 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pangea_dsm::{HOLD_CEILING, Nanos};
 
 pub use config::Config;
+pub use explore::{Explored, Found, Small, explore};
 pub use memory::Mapping;
 pub use outcome::{Failure, Report, Violation, Writer};
 
@@ -62,11 +66,7 @@ pub fn run(config: &Config) -> Result<Report, Failure> {
     let violation = match ended {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(violation)) => violation,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
-            Violation::Panic(text.unwrap_or_else(|| "no message".into()))
-        }
+        Err(panic) => outcome::panicked(&*panic),
     };
     let trace = world.trace.tail(violation.pfn(), SHOWN);
     Err(fail(world.now, violation, trace))

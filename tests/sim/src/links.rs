@@ -15,6 +15,7 @@ use crate::outcome::Violation;
 use crate::rng::Rng;
 
 /// A message under way, with a page's bytes if it takes some along.
+#[derive(Clone, Copy, Hash, Debug)]
 pub(crate) struct Flight {
     pub(crate) message: PageMessage,
     pub(crate) contents: Option<Contents>,

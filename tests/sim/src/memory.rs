@@ -10,13 +10,15 @@
 //! and each page must behave as one variable in real-time order (linearizable, hence sequentially
 //! consistent per page).
 
+use std::hash::{Hash, Hasher};
+
 use pangea_topology::{NodeId, Pfn};
 use pangea_wire::{Access, PageMessage, PageVerb};
 
 use crate::outcome::{Violation, Writer};
 
 /// What the guest's page tables allow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mapping {
     /// Any access faults.
     Absent,
@@ -27,13 +29,13 @@ pub enum Mapping {
 }
 
 /// What a page holds: how many writes led to it, and whose the last one was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Contents {
     pub(crate) version: u64,
     writer: Writer,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 struct Frame {
     mapping: Mapping,
     /// A page that is current though its guest hasn't touched it, a home's at the start or one that came
@@ -45,6 +47,7 @@ struct Frame {
 }
 
 /// All nodes' memory.
+#[derive(Clone)]
 pub(crate) struct Memory {
     /// By node, then page.
     frames: Vec<Vec<Frame>>,
@@ -220,6 +223,34 @@ impl Memory {
     /// Bytes have come for the page's backing.
     pub(crate) fn store(&mut self, node: NodeId, pfn: Pfn, contents: Contents) {
         self.frame(node, pfn).contents = contents;
+    }
+
+    /// Whatever a CPU could read right now is the last completed write.
+    pub(crate) fn check_mapped(&self) -> Result<(), Violation> {
+        for (node, frames) in self.frames.iter().enumerate() {
+            for (page, (frame, last)) in frames.iter().zip(&self.truth).enumerate() {
+                if frame.mapping != Mapping::Absent && frame.contents != *last {
+                    return Err(Violation::Stale {
+                        pfn: Pfn(page as u64),
+                        node: NodeId(node as u8),
+                        access: Access::Read,
+                        found: frame.contents.version,
+                        found_by: frame.contents.writer,
+                        last: last.version,
+                        last_by: last.writer,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes what guests can see and what is kept for them; not what is only counted.
+    pub(crate) fn hash_contents(&self, state: &mut impl Hasher) {
+        for frame in self.frames.iter().flatten() {
+            (frame.mapping, frame.untouched, frame.contents).hash(state);
+        }
+        self.truth.hash(state);
     }
 
     /// Somebody has every page, and whoever has it has every write in it.

@@ -1,5 +1,6 @@
 //! How a run ended: what it did, or what it found.
 
+use std::any::Any;
 use std::fmt;
 
 use pangea_dsm::{Nanos, ProtocolError};
@@ -172,6 +173,12 @@ pub enum Violation {
         /// Which vCPU of it.
         vcpu: u32,
     },
+    /// What happens can happen again and again, without any CPU's getting on.
+    #[error("the same state comes again, and no CPU has got on; they are at {open}")]
+    Endless {
+        /// What the CPUs are at.
+        open: String,
+    },
     /// Nothing is under way, and a node still has something open.
     #[error("nothing is under way, but {node} has open: {open}")]
     Unfinished {
@@ -212,6 +219,13 @@ pub enum Writer {
     Node(NodeId),
     /// Memory that never was current here.
     Garbage,
+}
+
+/// A panic's own words.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Violation {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
+    Violation::Panic(text.unwrap_or_else(|| "no message".into()))
 }
 
 impl Violation {
