@@ -31,13 +31,13 @@ pub(crate) fn has_nextest() -> bool {
     command().args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
-/// The names of the workspace's integration tests.
+/// The names of the workspace's integration tests, without those that need a feature.
 pub(crate) fn integration_tests() -> anyhow::Result<Vec<String>> {
     let metadata = metadata()?;
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let targets = packages.iter().filter_map(|package| package["targets"].as_array()).flatten();
     let mut names: Vec<String> = targets
-        .filter(|target| target["kind"][0] == "test")
+        .filter(|target| target["kind"][0] == "test" && target["required-features"].is_null())
         .filter_map(|target| target["name"].as_str().map(str::to_owned))
         .collect();
     names.sort();

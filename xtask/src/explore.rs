@@ -11,12 +11,15 @@ use pangea_sim::{Small, explore};
 /// counted; a violation comes with all steps that lead to it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One cluster of so many nodes, with a CPU each
+    /// One cluster of so many nodes
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
     nodes: Option<u8>,
     /// Its pages
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4), requires = "nodes")]
     pages: u64,
+    /// CPUs of each node
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2), requires = "nodes")]
+    cpus: u8,
     /// Accesses of each CPU
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8), requires = "nodes")]
     accesses: u32,
@@ -29,21 +32,27 @@ pub(crate) struct Args {
 }
 
 /// What is explored without options: a minute or two.
-const USUAL: [Small; 8] = [
-    Small { nodes: 2, pages: 1, accesses: 5, crash: false },
-    Small { nodes: 2, pages: 1, accesses: 4, crash: true },
-    Small { nodes: 2, pages: 2, accesses: 3, crash: false },
-    Small { nodes: 2, pages: 2, accesses: 2, crash: true },
-    Small { nodes: 3, pages: 1, accesses: 2, crash: false },
-    Small { nodes: 3, pages: 1, accesses: 2, crash: true },
-    Small { nodes: 3, pages: 2, accesses: 1, crash: false },
-    Small { nodes: 3, pages: 2, accesses: 1, crash: true },
+const USUAL: [Small; 10] = [
+    small(2, 1, 1, 5, false),
+    small(2, 1, 1, 4, true),
+    small(2, 2, 1, 3, false),
+    small(2, 2, 1, 2, true),
+    small(3, 1, 1, 2, false),
+    small(3, 1, 1, 2, true),
+    small(3, 2, 1, 1, false),
+    small(3, 2, 1, 1, true),
+    small(2, 1, 2, 2, false),
+    small(2, 2, 2, 1, true),
 ];
+
+const fn small(nodes: u8, pages: u64, cpus: u8, accesses: u32, crash: bool) -> Small {
+    Small { nodes, pages, cpus, accesses, crash }
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let &Args { nodes, pages, accesses, crash, limit } = args;
-    let one = nodes.map(|nodes| Small { nodes, pages, accesses, crash });
+    let &Args { nodes, pages, cpus, accesses, crash, limit } = args;
+    let one = nodes.map(|nodes| small(nodes, pages, cpus, accesses, crash));
     let wanted = one.as_ref().map_or(&USUAL[..], std::slice::from_ref);
     let mut whole = true;
     for &small in wanted {

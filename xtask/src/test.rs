@@ -150,6 +150,10 @@ fn tests(tier: Tier, names: &[&str]) -> anyhow::Result<Tally> {
         tally += tally::of(&mut docs, Runner::CargoTest)?;
     }
     if tier == Tier::Unit {
+        // Apart from all others: its feature would be everybody's.
+        let mut broken = cargo::command();
+        broken.args(["test", "--quiet", "--package", "pangea-sim", "--features", "broken"]);
+        tally += tally::of(broken.args(["--test", "broken"]), Runner::CargoTest)?;
         let mut probe = cargo::command();
         probe.current_dir(cargo::root().join(PROBE)).args(["test", "--quiet", "--locked"]);
         probe.env("CARGO_TARGET_DIR", cargo::guest_target());

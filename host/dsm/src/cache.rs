@@ -18,7 +18,7 @@ use crate::hold::{HEAT_MAX, Hold, Loss};
 use crate::homes::Homes;
 use crate::table::Table;
 use crate::turn::Gang;
-use crate::{Effects, Nanos, Output};
+use crate::{Effects, Guard, Nanos, Output};
 
 /// What this node knows of a page as one of its users.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -93,12 +93,15 @@ impl Pending {
 
     /// See `behaviour.rs`.
     pub(crate) fn hash_behaviour(&self, age: impl Fn(Nanos) -> Nanos, state: &mut impl Hasher) {
-        let Pending { txn, want, since, faulted, then_write, reply, invalidated } = self;
-        (txn, want, age(*since), faulted, then_write.map(&age), reply, invalidated).hash(state);
+        let Pending { txn: _, want, since, faulted, then_write, reply, invalidated } = self;
+        (want, age(*since), faulted, then_write.map(&age), reply, invalidated).hash(state);
     }
 
     fn complete(&self) -> bool {
-        self.reply.is_some_and(|reply| reply.invalidations == self.invalidated.len())
+        self.reply.is_some_and(|reply| {
+            let all = reply.invalidations == self.invalidated.len();
+            Guard::InvalidationsAwaited.holds(all, true)
+        })
     }
 }
 
@@ -144,7 +147,7 @@ impl Cache {
     ) {
         fx.counters.fault(access);
         let local = self.local(fx.homes, pfn);
-        if local.access >= Some(access) {
+        if Guard::StaleFaultsAnswered.holds(local.access >= Some(access), false) {
             fx.counters.stale_faults += 1;
             self.gang.faulted(pfn, access);
             self.busy_until = now.after(self.hold.of(HEAT_MAX));

@@ -15,9 +15,9 @@ use std::hash::{Hash, Hasher};
 use pangea_topology::{NodeId, NodeSet, Pfn};
 use pangea_wire::{Access, PageMessage, PageVerb, Txn};
 
-use crate::Effects;
 use crate::error::{DirectoryState, Refusal};
 use crate::table::Table;
+use crate::{Effects, Guard};
 
 /// Who has a page while no transaction runs for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -111,13 +111,13 @@ impl Directory {
     ) {
         let request = Request { node, txn, access };
         match self.running.get_mut(&pfn) {
-            Some(running) => {
+            Some(running) if Guard::OneAtATime.holds(true, false) => {
                 running.queue.push_back(request);
                 let length = running.queue.len() as u64;
                 fx.counters.queued += 1;
                 fx.counters.longest_queue = fx.counters.longest_queue.max(length);
             }
-            None => self.start(pfn, request, VecDeque::new(), fx),
+            _ => self.start(pfn, request, VecDeque::new(), fx),
         }
     }
 
@@ -158,8 +158,10 @@ impl Directory {
                 Entry::Shared { sharers, supplier }
             }
             Access::Write => {
-                let current = entry.holders().contains(node);
+                let current = Guard::GrantIfCurrent.holds(entry.holders().contains(node), true);
                 let others = entry.holders().without(if current { node } else { supplier });
+                let all = Guard::SharersInvalidated.holds(true, false);
+                let others = if all { others } else { NodeSet::EMPTY };
                 for sharer in others.iter() {
                     say(sharer, PageVerb::Invalidate);
                 }
@@ -176,8 +178,20 @@ impl Directory {
     }
 
     /// What decides how a page's requests are answered: see `behaviour.rs`.
-    pub(crate) fn hash_behaviour(&self, pfn: Pfn, state: &mut impl Hasher) {
-        (self.entry(pfn), self.running.get(&pfn)).hash(state);
+    pub(crate) fn hash_behaviour(
+        &self,
+        pfn: Pfn,
+        ago: impl Fn(NodeId, Txn) -> u64,
+        state: &mut impl Hasher,
+    ) {
+        self.entry(pfn).hash(state);
+        let Some(Running { request, outcome, queue }) = self.running.get(&pfn) else { return };
+        outcome.hash(state);
+        for Request { node, txn, access } in std::iter::once(request).chain(queue) {
+            (node, ago(*node, *txn), access).hash(state);
+        }
+        // So that what follows isn't taken for a part of the queue.
+        queue.len().hash(state);
     }
 
     /// For errors and dumps.

@@ -17,7 +17,7 @@ use crate::cache::{Cache, Local};
 use crate::error::Refusal;
 use crate::hold::Loss;
 use crate::homes::Homes;
-use crate::{Effects, Nanos, Output};
+use crate::{Effects, Guard, Nanos, Output};
 
 impl Cache {
     /// Does a request for this page wait here for its hold's end?
@@ -56,7 +56,7 @@ impl Cache {
             _ => true,
         };
         let due = self.kept_until(fx.homes, message.pfn, now);
-        if takes && now < due {
+        if Guard::Held.holds(takes && now < due, false) {
             fx.counters.deferred += 1;
             self.defer(due, message, fx);
         } else {
@@ -121,11 +121,15 @@ impl Cache {
             _ if pfn == fx.homes.token() => {}
             (Some(Access::Write), Some(Access::Read)) => {
                 fx.counters.downgrades += 1;
-                fx.out.push(Output::Downgrade { pfn });
+                if Guard::ProtectedFirst.holds(true, false) {
+                    fx.out.push(Output::Downgrade { pfn });
+                }
             }
             (Some(_), None) => {
                 fx.counters.revokes += 1;
-                fx.out.push(Output::Revoke { pfn });
+                if Guard::RevokedFirst.holds(true, false) {
+                    fx.out.push(Output::Revoke { pfn });
+                }
             }
             (Some(Access::Read), Some(Access::Read)) => {}
             (before, keep) => unreachable!("{pfn} is {before:?} here and can't become {keep:?}"),

@@ -75,6 +75,7 @@ mod cache;
 mod counters;
 mod directory;
 mod error;
+mod guard;
 mod hold;
 mod holder;
 mod homes;
@@ -88,6 +89,7 @@ pub mod transitions {}
 
 pub use counters::{Counters, PeerCounters};
 pub use error::{Asked, DirectoryState, PageState, ProtocolError, Refusal};
+pub use guard::Guard;
 pub use hold::{HEAT_MAX, HOLD_CEILING, HOLD_FLOOR};
 pub use homes::Homes;
 pub use io::{Input, Nanos, Output, Outstanding};

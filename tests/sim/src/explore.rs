@@ -37,10 +37,12 @@ use cluster::{Action, Cluster};
 /// What is explored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Small {
-    /// Nodes, with one CPU each.
+    /// Nodes.
     pub nodes: u8,
     /// Pages; page p's home is node p modulo the nodes.
     pub pages: u64,
+    /// CPUs of each node.
+    pub cpus: u8,
     /// Accesses of each CPU.
     pub accesses: u32,
     /// May a node crash, at any moment?
@@ -164,9 +166,9 @@ const LATER: Nanos = Nanos(64 * pangea_dsm::HOLD_CEILING.0);
 
 impl fmt::Display for Small {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Small { nodes, pages, accesses, crash } = self;
+        let Small { nodes, pages, cpus, accesses, crash } = self;
         let crash = if *crash { ", a crash" } else { "" };
-        write!(f, "{nodes} nodes, {pages} pages, {accesses} accesses each{crash}")
+        write!(f, "nodes {nodes}, pages {pages}, CPUs {cpus}, accesses {accesses}{crash}")
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::rc::Rc;
 
 use pangea_dsm::{Dsm, Homes, Input, Nanos, Output};
 use pangea_topology::{NodeId, Pfn};
-use pangea_wire::{Access, PageVerb};
+use pangea_wire::{Access, PageMessage, PageVerb, Txn};
 
 use super::{LATER, Small};
 use crate::links::Flight;
@@ -61,13 +62,15 @@ pub(super) struct Cluster {
     memory: Memory,
     /// By sender, then receiver.
     links: Vec<VecDeque<Flight>>,
-    /// CPU n is node n's.
+    /// The first node's CPUs, the second's, and so on.
     cpus: Vec<Cpu>,
+    /// CPUs of a node.
+    each: usize,
 }
 
 impl Cluster {
     pub(super) fn new(small: Small, touched: bool) -> Cluster {
-        let Small { nodes, pages, accesses, crash } = small;
+        let Small { nodes, pages, cpus, accesses, crash } = small;
         let homes: Vec<NodeId> =
             (0..pages).map(|page| NodeId((page % u64::from(nodes)) as u8)).collect();
         let ranges = (0..pages).zip(&homes).map(|(page, &node)| (Pfn(page)..Pfn(page + 1), node));
@@ -81,18 +84,28 @@ impl Cluster {
             clocks: vec![Nanos(0); count],
             memory: Memory::new(nodes, &homes, || touched),
             links: vec![VecDeque::new(); count * count],
-            cpus: vec![Cpu { left: accesses, at: At::Rest }; count],
+            cpus: vec![Cpu { left: accesses, at: At::Rest }; count * usize::from(cpus)],
+            each: cpus.into(),
         }
     }
 
     /// What decides the future, in 128 bits.
     pub(super) fn key(&self) -> u128 {
+        let last: Vec<Txn> = self.nodes.iter().map(|node| node.last_transaction()).collect();
         let half = |seed: u64| {
             let mut state = DefaultHasher::new();
-            (seed, self.crashed, &self.cpus, &self.links).hash(&mut state);
+            (seed, self.crashed, &self.cpus).hash(&mut state);
+            for link in &self.links {
+                link.len().hash(&mut state);
+                for Flight { message, contents } in link {
+                    let PageMessage { pfn, txn, requester, verb } = message;
+                    let ago = last[requester.index()].0.wrapping_sub(txn.0);
+                    (pfn, ago, requester, verb, contents).hash(&mut state);
+                }
+            }
             self.memory.hash_contents(&mut state);
             for (node, now) in self.nodes.iter().zip(&self.clocks) {
-                node.hash_behaviour(*now, &mut state);
+                node.hash_behaviour(*now, &last, &mut state);
             }
             state.finish()
         };
@@ -103,27 +116,38 @@ impl Cluster {
         (0..self.nodes.len() as u8).map(NodeId)
     }
 
+    fn cpus_of(&self, node: NodeId) -> Range<usize> {
+        node.index() * self.each..(node.index() + 1) * self.each
+    }
+
+    fn node_of(&self, cpu: usize) -> NodeId {
+        NodeId((cpu / self.each) as u8)
+    }
+
+    /// All accesses that a CPU at rest may begin.
+    fn accesses_of(&self, cpu: usize) -> impl Iterator<Item = Action> + use<> {
+        let kinds = [Access::Read, Access::Write];
+        (0..self.pages)
+            .flat_map(move |page| kinds.map(|access| Action::Begin { cpu, pfn: Pfn(page), access }))
+    }
+
     /// All that can happen now.
     pub(super) fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let alive = |node: &NodeId| Some(*node) != self.crashed;
         for node in self.ids().filter(alive) {
-            let cpu = node.index();
-            match self.cpus[cpu] {
-                Cpu { left: 0, at: At::Rest } | Cpu { at: At::Waits(..), .. } => {}
-                Cpu { at: At::Rest, .. } => {
-                    for (page, access) in (0..self.pages)
-                        .flat_map(|page| [Access::Read, Access::Write].map(|access| (page, access)))
-                    {
-                        actions.push(Action::Begin { cpu, pfn: Pfn(page), access });
-                    }
+            for cpu in self.cpus_of(node) {
+                match self.cpus[cpu] {
+                    Cpu { left: 0, at: At::Rest } | Cpu { at: At::Waits(..), .. } => {}
+                    Cpu { at: At::Rest, .. } => actions.extend(self.accesses_of(cpu)),
+                    Cpu { at: At::Faulted(..), .. } => actions.push(Action::ReadFault { cpu }),
+                    Cpu { at: At::Woken(..), .. } => actions.push(Action::Retry { cpu }),
                 }
-                Cpu { at: At::Faulted(..), .. } => actions.push(Action::ReadFault { cpu }),
-                Cpu { at: At::Woken(..), .. } => actions.push(Action::Retry { cpu }),
             }
             // A hold is long enough for a CPU that was woken.
-            let may_wait = !matches!(self.cpus[cpu].at, At::Woken(..));
-            if self.nodes[cpu].next_deadline().is_some() {
+            let woken = |cpu: usize| matches!(self.cpus[cpu].at, At::Woken(..));
+            let may_wait = !self.cpus_of(node).any(woken);
+            if self.nodes[node.index()].next_deadline().is_some() {
                 actions.push(Action::Idle { node });
                 if may_wait {
                     actions.push(Action::Tick { node });
@@ -155,7 +179,7 @@ impl Cluster {
             Action::ReadFault { cpu } => match self.cpus[cpu].at {
                 At::Faulted(pfn, access) => {
                     self.cpus[cpu].at = At::Waits(pfn, access);
-                    self.step(NodeId(cpu as u8), Input::Fault { pfn, access })
+                    self.step(self.node_of(cpu), Input::Fault { pfn, access })
                 }
                 at => unreachable!("CPU {cpu}'s fault is read, but it is at {at:?}"),
             },
@@ -189,9 +213,11 @@ impl Cluster {
         if self.crashed.is_some() {
             return Ok(());
         }
-        for (node, cpu) in self.ids().zip(&self.cpus) {
-            if let At::Waits(pfn, _) = cpu.at {
-                return Err(Violation::Deadlock { pfn, node, vcpu: 0 });
+        for node in self.ids() {
+            for (number, cpu) in self.cpus_of(node).enumerate() {
+                if let At::Waits(pfn, _) = self.cpus[cpu].at {
+                    return Err(Violation::Deadlock { pfn, node, vcpu: number as u32 });
+                }
             }
             let open = self.nodes[node.index()].outstanding();
             if open != Default::default() {
@@ -209,8 +235,9 @@ impl Cluster {
     }
 
     fn attempt(&mut self, cpu: usize, pfn: Pfn, access: Access) -> Result<(), Violation> {
+        let node = self.node_of(cpu);
         let Cpu { left, at } = &mut self.cpus[cpu];
-        match self.memory.access(NodeId(cpu as u8), pfn, access)? {
+        match self.memory.access(node, pfn, access)? {
             Some(_) => (*left, *at) = (*left - 1, At::Rest),
             None => *at = At::Faulted(pfn, access),
         }
@@ -269,11 +296,13 @@ impl Cluster {
                 pfn
             }
         };
-        let at = &mut self.cpus[node.index()].at;
-        match *at {
-            // A fault that nobody has read yet goes with the wake-up, or is read all the same.
-            At::Waits(pfn, access) if pfn == woken => *at = At::Woken(pfn, access),
-            _ => {}
+        for cpu in self.cpus_of(node) {
+            let at = &mut self.cpus[cpu].at;
+            // A fault that nobody has read yet is read all the same.
+            match *at {
+                At::Waits(pfn, access) if pfn == woken => *at = At::Woken(pfn, access),
+                _ => {}
+            }
         }
         Ok(())
     }
