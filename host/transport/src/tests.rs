@@ -11,11 +11,12 @@ use crate::handshake::{Own, hear, say};
 use crate::*;
 use pangea_topology::NodeId;
 use pangea_wire::{Greeting, Lane, PROTOCOL, RefusalReason};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,29 @@ const EVENTUALLY: Duration = Duration::from_secs(60);
 /// Ports that no other test uses, below those that the kernel gives to dialers.
 fn ports(count: u16) -> RangeInclusive<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // So that two checkouts tested at once seldom meet.
-    let base = 20_000 + u16::try_from(std::process::id() % 20).unwrap() * 600;
-    let first = base + NEXT.fetch_add(count, Ordering::SeqCst);
+    static WINDOW: LazyLock<(File, u16)> = LazyLock::new(window);
+    let first = WINDOW.1 + NEXT.fetch_add(count, Ordering::SeqCst);
+    assert!(first + count <= WINDOW.1 + WINDOW_PORTS, "more ports than a process has");
     first..=first + count - 1
+}
+
+const WINDOWS: u32 = 20;
+const WINDOW_PORTS: u16 = 600;
+
+/// Ports of this process alone, for as long as the file is open: tests may each have a process.
+fn window() -> (File, u16) {
+    let start = std::process::id();
+    for window in (0..WINDOWS).map(|n| (start + n) % WINDOWS) {
+        let path = std::env::temp_dir().join(format!("pangea-transport-ports-{window}.lock"));
+        // Another user's will do: it is only locked.
+        let file = File::open(&path).or_else(|_| File::create(&path));
+        if let Ok(file) = file
+            && file.try_lock().is_ok()
+        {
+            return (file, 20_000 + window as u16 * WINDOW_PORTS);
+        }
+    }
+    panic!("{WINDOWS} processes test at once");
 }
 
 fn port(ports: &RangeInclusive<u16>, index: u16) -> SocketAddr {
