@@ -51,6 +51,25 @@
 //! **`Invalidated` before `Page`.** Links are in order, but not with each other. The requester counts
 //! what comes and learns how many to expect from `Page` or `Grant`, whichever comes first.
 //!
+//! **Forwards that cross.** Two nodes take the page from each other by way of a third, its home. The second
+//! request reaches the home while the first one's page is under way, and waits there: so the forward to
+//! the new owner can't overtake the page that makes it one.
+//!
+//! ```text
+//!   B (owner):  Fetch: Revoke, Page ----> C       Get write (wants it back) ----+
+//!   home:  Fetch to B .......................... | queues: C's write runs       v
+//!   C:      Get write ....... Page  Install  Done --> home: Fetch to C (only now)
+//! ```
+//!
+//! **An owner dies with the only copy.** No later value of the page can be right any more, and nobody may
+//! make one up: whoever asks waits, nothing is installed, and the driver stops the guest.
+//!
+//! ```text
+//!   B (owner):  Fetch ... dies
+//!   home:  Fetch to B ......... never Done: the page's queue stands
+//!   C:      Get write ......... waits until the driver stops the guest
+//! ```
+//!
 //! **A write fault during a pending read** is remembered; its own `Get` follows the read's `Done`.
 //!
 //! **A stale fault**, reported after the page came, is answered with [`Output::Wake`] at once.
@@ -59,6 +78,9 @@
 //! faulted can use it; a request for the page waits so long. Holds are finite and nothing is
 //! requested while waiting for one, so they can't form a cycle. Pages that a node needs several of at
 //! once have **turns** (`turn.rs`).
+//!
+//! Each of these is a test of that name (`tests/races.rs`), and one of the interleavings that
+//! `cargo xtask explore` visits. The conditions that all of it rests on have names: [`Guard`].
 //!
 //! The full tables of transitions, tested against the code, are in [`transitions`].
 //!

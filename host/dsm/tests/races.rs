@@ -231,3 +231,20 @@ fn a_node_that_sleeps_keeps_nothing_but_one_that_waits_for_a_page_does() {
     net.now += 10_000_000;
     assert_eq!(net.step(1, Input::Idle).unwrap(), [Did::Revoke]);
 }
+
+/// Who asks for what died with its owner waits; nobody makes up a value.
+#[test]
+fn an_owner_dies_with_the_only_copy_and_nobody_gets_another() {
+    let mut net = Net::new(4);
+    net.have(1, WRITE);
+    net.fault(2, WRITE);
+    net.deliver(2, 0, Get { access: WRITE });
+    // Node 1 does nothing more: what the home says to it is never answered.
+    net.fault(3, READ);
+    assert_eq!(net.deliver(3, 0, Get { access: READ }), []);
+    net.now += HOLD_FLOOR.0 * 1000;
+    assert_eq!((net.tick(0), net.tick(2), net.tick(3)), (vec![], vec![], vec![]));
+    assert_eq!(net.accesses(), [None, Some(WRITE), None, None]);
+    let home = net.nodes[0].outstanding();
+    assert_eq!((home.running, home.queued), (1, 1), "both wait: {home:?}");
+}
