@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Accesses of all vCPUs together
     #[arg(long)]
     steps: Option<u64>,
+    /// Whether a node crashes on the way, rather than as the seed has it
+    #[arg(long)]
+    crash: Option<bool>,
 }
 
 impl Args {
@@ -48,6 +51,7 @@ impl Args {
             vcpus: self.vcpus.unwrap_or(usual.vcpus),
             walk: self.walk.unwrap_or(usual.walk),
             steps: self.steps.unwrap_or(usual.steps),
+            crash: self.crash.unwrap_or(usual.crash),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub walk: u64,
     /// Accesses of all vCPUs together, up to 100 million.
     pub steps: u64,
+    /// Does a node crash on the way? What others see must be right until the end all the same.
+    pub crash: bool,
 }
 
 impl Config {
@@ -28,15 +30,16 @@ impl Config {
         let (nodes, pages) = (rng.between(2, 4) as u8, rng.magnitude(1, 32));
         let vcpus = rng.between(1, 4) as u32;
         let walk = if rng.chance(1, 3) { rng.between(2, 12).min(pages) } else { 0 };
-        Config { seed, nodes, pages, vcpus, walk, steps: 1_000 }
+        let crash = rng.chance(1, 8);
+        Config { seed, nodes, pages, vcpus, walk, steps: 1_000, crash }
     }
 
     /// The command that repeats this run.
     pub fn command(&self) -> String {
-        let Config { seed, nodes, pages, vcpus, walk, steps } = self;
+        let Config { seed, nodes, pages, vcpus, walk, steps, crash } = self;
         format!(
             "cargo xtask sim --seed {seed} --nodes {nodes} --pages {pages} --vcpus {vcpus} \
-             --walk {walk} --steps {steps}"
+             --walk {walk} --steps {steps} --crash {crash}"
         )
     }
 

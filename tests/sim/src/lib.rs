@@ -17,8 +17,10 @@
 //!
 //! `explore.rs` visits every interleaving of clusters small enough for it, with the same checkers.
 //!
-//! Not simulated: links that lose or repeat (a link is a TCP stream), nodes that crash (the guest
-//! then stops), nodes that lie (`host/dsm/tests/refusals.rs` has those).
+//! After a node's crash the others go on, with some of what it sent, until nothing more happens: their CPUs may
+//! wait for ever (a driver stops the guest), but never see a wrong value.
+//!
+//! Not simulated: links that lose or repeat (a link is a TCP stream), nodes that lie (`host/dsm/tests/refusals.rs` has those).
 
 mod config;
 mod explore;

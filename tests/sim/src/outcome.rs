@@ -16,6 +16,8 @@ use crate::memory::Mapping;
 pub struct Report {
     /// What was run.
     pub config: Config,
+    /// The node that crashed on the way.
+    pub crashed: Option<NodeId>,
     /// Accesses that guests completed, and that were checked.
     pub accesses: u64,
     /// Of these, writes.

@@ -28,6 +28,8 @@ pub(crate) enum What {
     Received { from: NodeId, message: PageMessage },
     /// A deadline came.
     Tick,
+    /// The node does nothing more.
+    Crashed,
     /// The protocol decided.
     Output(Output),
     /// A CPU did what it wanted, and found or left this version.
@@ -88,7 +90,7 @@ impl What {
                 | Output::Revoke { pfn }
                 | Output::Wake { pfn },
             ) => Some(pfn),
-            What::Tick => None,
+            What::Tick | What::Crashed => None,
         }
     }
 }
@@ -100,6 +102,7 @@ impl fmt::Display for Event {
             What::Fault { pfn, access } => write!(f, "fault {access:?} {pfn}"),
             What::Received { from, message } => write!(f, "<- {from:?} {}", Short(message)),
             What::Tick => write!(f, "tick"),
+            What::Crashed => write!(f, "crashes"),
             What::Output(Output::Send { to, message }) => {
                 write!(f, "   -> {to:?} {}", Short(message))
             }

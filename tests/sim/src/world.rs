@@ -35,6 +35,15 @@ pub(crate) enum Event {
     Deliver { from: NodeId, to: NodeId },
     /// A node's deadline, perhaps.
     Tick(NodeId),
+    /// A node does nothing more.
+    Crash(NodeId),
+}
+
+/// A node that crashed: what it sent arrives until then, and nothing after.
+#[derive(Clone, Copy)]
+struct Crashed {
+    node: NodeId,
+    heard_until: Nanos,
 }
 
 pub(crate) struct World {
@@ -51,6 +60,7 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     pub(crate) links: Links,
     pub(crate) trace: Trace,
+    crashed: Option<Crashed>,
     /// All CPUs are through, and pages are only read once more.
     sweeping: bool,
     accesses: u64,
@@ -92,6 +102,7 @@ impl World {
             memory: Memory::new(nodes, &of_page, || rng.chance(1, 2)),
             links: Links::new(nodes, pages, &mut rng),
             trace: Trace::new(),
+            crashed: None,
             sweeping: false,
             accesses: 0,
             faults: 0,
@@ -102,6 +113,11 @@ impl World {
         for index in 0..world.vcpus.len() {
             let start = Nanos(world.rng.below(10_000));
             world.at(start, Event::Run(index));
+        }
+        if config.crash {
+            let (node, when) =
+                (world.rng.below(u64::from(nodes)), world.rng.magnitude(10_000, 1_000_000_000));
+            world.at(Nanos(when), Event::Crash(NodeId(node as u8)));
         }
         world
     }
@@ -118,16 +134,12 @@ impl World {
     /// Runs until nothing is left to happen, then looks at what that left.
     pub(crate) fn run(&mut self) -> Result<Report, Violation> {
         self.drain()?;
-        self.sweeping = true;
-        for index in 0..self.vcpus.len() {
-            if self.vcpus[index].number == 0 {
-                self.vcpus[index].sweep = (0..self.config.pages).map(Pfn).collect();
-                self.at(self.now, Event::Run(index));
-            }
+        if self.crashed.is_none() {
+            self.sweep()?;
+            self.memory.check_all()?;
         }
-        self.drain()?;
-        self.memory.check_all()?;
         Ok(Report {
+            crashed: self.crashed.map(|crashed| crashed.node),
             config: self.config,
             accesses: self.accesses,
             writes: self.memory.writes(),
@@ -146,6 +158,18 @@ impl World {
         })
     }
 
+    /// All nodes read all pages once more.
+    fn sweep(&mut self) -> Result<(), Violation> {
+        self.sweeping = true;
+        for index in 0..self.vcpus.len() {
+            if self.vcpus[index].number == 0 {
+                self.vcpus[index].sweep = (0..self.config.pages).map(Pfn).collect();
+                self.at(self.now, Event::Run(index));
+            }
+        }
+        self.drain()
+    }
+
     fn drain(&mut self) -> Result<(), Violation> {
         while let Some(Reverse((time, serial, event))) = self.events.pop() {
             self.now = time;
@@ -153,6 +177,10 @@ impl World {
                 self.check_progress()?;
             }
             self.happen(event)?;
+        }
+        if self.crashed.is_some() {
+            // Others may wait for it for ever: their drivers stop the guest.
+            return Ok(());
         }
         if let Some(vcpu) = self.vcpus.iter().find(|vcpu| vcpu.at.is_some())
             && let Some((pfn, _)) = vcpu.at
@@ -169,6 +197,9 @@ impl World {
     }
 
     fn check_progress(&self) -> Result<(), Violation> {
+        if self.crashed.is_some() {
+            return Ok(());
+        }
         let limit = Nanos(WAIT_PER_NODE.0 * u64::from(self.config.nodes));
         for Vcpu { node, number, at, since, .. } in &self.vcpus {
             if let (Some((pfn, _)), Some(since)) = (*at, *since)
@@ -182,11 +213,31 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
+        let node = match event {
+            Event::Run(vcpu) | Event::Fault { vcpu, .. } => self.vcpus[vcpu].node,
+            Event::Deliver { to, .. } => to,
+            Event::Tick(node) | Event::Crash(node) => node,
+        };
+        if let Some(Crashed { node: crashed, heard_until }) = self.crashed {
+            let lost = |from| from == crashed && self.now > heard_until;
+            match event {
+                Event::Deliver { from, to } if to == crashed || lost(from) => {
+                    self.links.receive(from, to);
+                    return Ok(());
+                }
+                _ if node == crashed => return Ok(()),
+                _ => {}
+            }
+        }
         let pager = match event {
             Event::Run(index) => return self.attempt(index),
-            Event::Fault { vcpu, .. } => self.vcpus[vcpu].node,
-            Event::Deliver { to, .. } => to,
-            Event::Tick(node) => node,
+            Event::Crash(node) => {
+                self.note(node, What::Crashed);
+                let heard_until = self.now.after(Nanos(self.rng.magnitude(1_000, 10_000_000)));
+                self.crashed = Some(Crashed { node, heard_until });
+                return Ok(());
+            }
+            _ => node,
         };
         // A pager is a thread: now and then it gets no CPU for a while.
         if self.rng.chance(1, 300) {
@@ -198,7 +249,7 @@ impl World {
             return Ok(());
         }
         match event {
-            Event::Run(_) => Ok(()),
+            Event::Run(_) | Event::Crash(_) => Ok(()),
             Event::Fault { vcpu, pfn, access } => {
                 // A wake-up may take the fault back before the pager has read it.
                 let woken = self.vcpus[vcpu].waits != Some((pfn, access));

@@ -55,7 +55,8 @@ fn the_runs_reach_what_they_are_for() {
 fn one_page_that_everybody_writes() {
     let (mut installs, mut unused) = (0, 0);
     for seed in 0..10 {
-        let config = Config { seed, nodes: 4, pages: 1, vcpus: 1, walk: 0, steps: 1_000 };
+        let config =
+            Config { seed, nodes: 4, pages: 1, vcpus: 1, walk: 0, steps: 1_000, crash: false };
         let report = run(&config).unwrap_or_else(|failure| panic!("{failure}"));
         assert!(report.longest_hold < HOLD_CEILING, "holds feed on each other: {report}");
         installs += report.installs;
@@ -67,7 +68,8 @@ fn one_page_that_everybody_writes() {
 #[test]
 fn one_node_alone_sends_nothing() {
     let report =
-        run(&Config { seed: 1, nodes: 1, pages: 8, vcpus: 2, walk: 0, steps: 500 }).unwrap();
+        run(&Config { seed: 1, nodes: 1, pages: 8, vcpus: 2, walk: 0, steps: 500, crash: false })
+            .unwrap();
     assert_eq!((report.messages, report.deferred), (0, 0));
     assert!(report.accesses >= 500);
 }
@@ -75,13 +77,14 @@ fn one_node_alone_sends_nothing() {
 #[test]
 fn a_shape_out_of_range_is_named() {
     let failure =
-        run(&Config { seed: 1, nodes: 17, pages: 1, vcpus: 1, walk: 0, steps: 1 }).unwrap_err();
+        run(&Config { seed: 1, nodes: 17, pages: 1, vcpus: 1, walk: 0, steps: 1, crash: false })
+            .unwrap_err();
     assert!(matches!(*failure.violation, Violation::Config { field: "nodes", value: 17, .. }));
     let text = failure.to_string();
     assert!(text.contains("nodes is 17, must be 1 to 16"), "{text}");
     assert!(
         text.ends_with(
-            "cargo xtask sim --seed 1 --nodes 17 --pages 1 --vcpus 1 --walk 0 --steps 1"
+            "cargo xtask sim --seed 1 --nodes 17 --pages 1 --vcpus 1 --walk 0 --steps 1 --crash false"
         ),
         "{text}"
     );
@@ -91,11 +94,24 @@ fn a_shape_out_of_range_is_named() {
 #[test]
 fn cpus_that_need_many_pages_at_once_get_on() {
     for (seed, nodes) in (0..12).zip([2, 3, 4].into_iter().cycle()) {
-        let config = Config { seed, nodes, pages: 24, vcpus: 1, walk: 16, steps: 400 };
+        let config =
+            Config { seed, nodes, pages: 24, vcpus: 1, walk: 16, steps: 400, crash: false };
         let report = run(&config).unwrap_or_else(|failure| panic!("{failure}"));
         // Without turns, each access would fetch most of its sixteen pages anew.
         if nodes == 2 {
             assert!(report.pages_sent < 4 * config.steps, "{report}");
         }
     }
+}
+
+/// What the others see is right until the end, whoever crashes and whenever.
+#[test]
+fn a_node_crashes_on_the_way() {
+    let mut crashed = 0;
+    for seed in 0..60 {
+        let report = run(&Config { crash: true, ..Config::of_seed(seed) });
+        let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+        crashed += u32::from(report.crashed.is_some() && report.accesses < report.config.steps);
+    }
+    assert!(crashed > 20, "{crashed} of 60 before the others were through");
 }
