@@ -104,13 +104,15 @@ impl Need {
 
     /// What was found of it and serves: a version or a path.
     pub(crate) fn found(self) -> Option<String> {
-        self.look().filter(|found| self.least().is_none_or(|least| serves(found, least)))
+        self.look().filter(|found| {
+            self.least().is_none_or(|least| version::serves(version::of_program(found), least))
+        })
     }
 
     /// What was found, but is too old, and the first version that isn't.
     pub(crate) fn too_old(self) -> Option<(String, u32)> {
         let (found, least) = (self.look()?, self.least()?);
-        (!serves(&found, least)).then_some((found, least))
+        (!version::serves(version::of_program(&found), least)).then_some((found, least))
     }
 
     /// The first major version that serves, where that matters.
@@ -233,12 +235,6 @@ fn asked(question: &str) -> anyhow::Result<bool> {
 /// "1 package", "2 packages".
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Is the version that this line tells at least `least`? One that can't be read may serve: somebody
-/// built it.
-fn serves(line: &str, least: u32) -> bool {
-    version::of_program(line).is_none_or(|(major, _)| major >= least)
 }
 
 /// The first line with a number that a program prints: its version, or what was asked for.

@@ -18,6 +18,11 @@ pub(crate) fn of_package(version: &str) -> Option<Version> {
     leading(version.split_once(':').map_or(version, |(_, upstream)| upstream))
 }
 
+/// Is this version's major number at least `least`? One that can't be read may serve: somebody built it.
+pub(crate) fn serves(version: Option<Version>, least: u32) -> bool {
+    version.is_none_or(|(major, _)| major >= least)
+}
+
 fn leading(text: &str) -> Option<Version> {
     let mut numbers = text.split(|c: char| !c.is_ascii_digit());
     let major = numbers.next()?.parse().ok()?;
@@ -37,5 +42,13 @@ mod tests {
         assert_eq!(of_package("1:10.0.2+ds-2"), Some((10, 0)));
         assert_eq!(of_package("12-1"), Some((12, 1)));
         assert_eq!(of_package("1:x"), None);
+    }
+
+    #[test]
+    fn a_program_is_as_old_as_it_says() {
+        let qemu = |line| serves(of_program(line), 8);
+        assert!(!qemu("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)"));
+        assert!(qemu("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)"));
+        assert!(qemu("QEMU, built by hand"));
     }
 }

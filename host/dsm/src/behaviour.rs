@@ -2,7 +2,6 @@
 //!
 //! Two nodes that hash alike answer every input alike, whenever it comes. Counters are left out, and times
 //! count from now: what is over is over, and what is long ago is just that.
-
 //! Transactions count from their node's last one: only whether two are the same matters.
 
 use std::hash::{Hash, Hasher};
@@ -47,6 +46,6 @@ impl Dsm {
 
     /// The number of the last transaction that this node began; 0 before the first.
     pub fn last_transaction(&self) -> Txn {
-        Txn(self.cache.last_txn())
+        Txn(self.cache.last_txn)
     }
 }

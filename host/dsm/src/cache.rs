@@ -74,7 +74,8 @@ pub(crate) struct Cache {
     pub(crate) busy_until: Nanos,
     /// Kept for its memory.
     gathered: Vec<(Pfn, Access)>,
-    last_txn: u64,
+    /// The number of the last transaction that this node began.
+    pub(crate) last_txn: u64,
 }
 
 impl Local {
@@ -120,11 +121,6 @@ impl Cache {
             gathered: Vec::new(),
             last_txn: 0,
         }
-    }
-
-    /// The number of the last transaction that this node began.
-    pub(crate) fn last_txn(&self) -> u64 {
-        self.last_txn
     }
 
     pub(crate) fn local(&self, homes: &Homes, pfn: Pfn) -> Local {

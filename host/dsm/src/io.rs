@@ -94,6 +94,21 @@ pub struct Outstanding {
     pub queued: usize,
 }
 
+impl Output {
+    /// The page that it is about.
+    pub fn pfn(&self) -> Pfn {
+        match *self {
+            Output::Send { message, .. } => message.pfn,
+            Output::Install { pfn, .. }
+            | Output::Take { pfn }
+            | Output::Upgrade { pfn }
+            | Output::Downgrade { pfn }
+            | Output::Revoke { pfn }
+            | Output::Wake { pfn } => pfn,
+        }
+    }
+}
+
 impl Nanos {
     /// The span from `earlier` to this; none if that is later.
     #[must_use]

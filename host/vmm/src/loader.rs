@@ -131,10 +131,9 @@ struct Kernel<'a> {
 
 impl Kernel<'_> {
     fn load(&self) -> Result<Entry, LoadError> {
-        let read = |source| LoadError::Read { path: self.path.to_owned(), source };
-        let mut file = File::open(self.path).map_err(read)?;
+        let mut file = File::open(self.path).map_err(|source| self.unread(source))?;
         let mut magic = [0; 4];
-        std::io::Read::read_exact(&mut file, &mut magic).map_err(read)?;
+        std::io::Read::read_exact(&mut file, &mut magic).map_err(|source| self.unread(source))?;
         match magic == *b"\x7fELF" {
             true => self.load_elf(&mut file),
             false => self.load_bzimage(&mut file),
@@ -142,9 +141,10 @@ impl Kernel<'_> {
     }
 
     fn load_bzimage(&self, file: &mut File) -> Result<Entry, LoadError> {
-        let read = |source| LoadError::Read { path: self.path.to_owned(), source };
         // Almost all of the file is the kernel: before any of it is copied.
-        self.fits(KERNEL.saturating_add(file.metadata().map_err(read)?.len()))?;
+        self.fits(
+            KERNEL.saturating_add(file.metadata().map_err(|source| self.unread(source))?.len()),
+        )?;
         let loaded = BzImage::load(self.memory, BASE, file, BASE).map_err(|e| self.bad(e))?;
         let header = loaded.setup_header.ok_or_else(|| self.bad("it has no setup header"))?;
         if header.xloadflags & XLF_KERNEL_64 == 0 {
@@ -233,6 +233,10 @@ impl Kernel<'_> {
             return Err(LoadError::Space { what: "kernel", len, at: KERNEL, limit });
         }
         Ok(())
+    }
+
+    fn unread(&self, source: std::io::Error) -> LoadError {
+        LoadError::Read { path: self.path.to_owned(), source }
     }
 
     fn bad(&self, reason: impl ToString) -> LoadError {

@@ -6,6 +6,16 @@ mod common;
 use pangea_images::guest;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// The default guest image, in a directory that lives as long.
+fn image() -> (TempDir, guest::GuestImage) {
+    let mut packages = common::packages();
+    let dir = tempfile::tempdir().unwrap();
+    let probe = common::probe(dir.path());
+    let image = guest::build(&mut packages, &probe, dir.path(), &mut |_| {}).unwrap();
+    (dir, image)
+}
 
 /// Boots the image in QEMU (TCG) with two nodes of two CPUs; gives the serial console.
 fn boot(image: &guest::GuestImage, run: &str) -> String {
@@ -50,10 +60,7 @@ fn type_at(image: &guest::GuestImage, steps: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_probe_passes_on_two_nodes_in_qemu_and_the_guest_powers_off() {
-    let mut packages = common::packages();
-    let dir = tempfile::tempdir().unwrap();
-    let probe = common::probe(dir.path());
-    let image = guest::build(&mut packages, &probe, dir.path(), &mut |_| {}).unwrap();
+    let (_dir, image) = image();
     let console = boot(&image, "pangea.run=\"all --quick\"");
     let has = |line: &str| console.lines().any(|l| l.starts_with(line));
     for line in [
@@ -77,10 +84,7 @@ fn the_probe_passes_on_two_nodes_in_qemu_and_the_guest_powers_off() {
 
 #[test]
 fn without_a_word_the_guest_gives_a_shell_with_job_control_and_powers_off_after_it() {
-    let mut packages = common::packages();
-    let dir = tempfile::tempdir().unwrap();
-    let probe = common::probe(dir.path());
-    let image = guest::build(&mut packages, &probe, dir.path(), &mut |_| {}).unwrap();
+    let (_dir, image) = image();
     const PROMPT: &str = "pangea:/root# ";
     let console = type_at(
         &image,

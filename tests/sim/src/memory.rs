@@ -12,6 +12,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use pangea_dsm::Output;
 use pangea_topology::{NodeId, Pfn};
 use pangea_wire::{Access, PageMessage, PageVerb};
 
@@ -134,13 +135,28 @@ impl Memory {
         self.frame(node, pfn).used = true;
     }
 
-    /// Maps what the backing has. The page mustn't be mapped yet.
-    pub(crate) fn install(
+    /// Does what the protocol ordered, but for sending. Gives the page whose waiting CPUs are to be woken, if any.
+    /// `known` is what the protocol knows the node's guest may do with the page.
+    pub(crate) fn obey(
         &mut self,
         node: NodeId,
-        pfn: Pfn,
-        access: Access,
-    ) -> Result<(), Violation> {
+        order: Output,
+        known: Option<Access>,
+    ) -> Result<Option<Pfn>, Violation> {
+        let (done, wakes) = match order {
+            Output::Send { .. } => (Ok(()), None),
+            Output::Downgrade { pfn } => (self.downgrade(node, pfn), None),
+            Output::Revoke { pfn } => (self.revoke(node, pfn), None),
+            Output::Take { pfn } => (self.take(node, pfn), None),
+            Output::Install { pfn, access } => (self.install(node, pfn, access), Some(pfn)),
+            Output::Upgrade { pfn } => (self.upgrade(node, pfn), Some(pfn)),
+            Output::Wake { pfn } => (self.wake(node, pfn, known), Some(pfn)),
+        };
+        done.map(|()| wakes)
+    }
+
+    /// Maps what the backing has. The page mustn't be mapped yet.
+    fn install(&mut self, node: NodeId, pfn: Pfn, access: Access) -> Result<(), Violation> {
         let to = match access {
             Access::Read => Mapping::ReadOnly,
             Access::Write => Mapping::Writable,
@@ -151,7 +167,7 @@ impl Memory {
     }
 
     /// Keeps what the backing has, unmapped. The page mustn't be mapped yet.
-    pub(crate) fn take(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
+    fn take(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
         let frame = self.frame(node, pfn);
         if frame.mapping != Mapping::Absent || frame.untouched {
             return Err(Violation::Order { node, pfn, order: "take", mapping: frame.mapping });
@@ -161,7 +177,7 @@ impl Memory {
     }
 
     /// Makes a read-only page writable. A home's page that was never touched stays unmapped.
-    pub(crate) fn upgrade(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
+    fn upgrade(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
         match self.frame(node, pfn).untouched {
             true => Ok(()),
             false => self.order(node, pfn, "upgrade", &[Mapping::ReadOnly], Mapping::Writable),
@@ -169,7 +185,7 @@ impl Memory {
     }
 
     /// Write-protects the page if it is mapped.
-    pub(crate) fn downgrade(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
+    fn downgrade(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
         match self.frame(node, pfn).untouched {
             true => Ok(()),
             false => self.order(node, pfn, "downgrade", &[Mapping::Writable], Mapping::ReadOnly),
@@ -177,7 +193,7 @@ impl Memory {
     }
 
     /// Takes the page from the guest.
-    pub(crate) fn revoke(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
+    fn revoke(&mut self, node: NodeId, pfn: Pfn) -> Result<(), Violation> {
         if std::mem::take(&mut self.frame(node, pfn).untouched) {
             return Ok(());
         }
@@ -187,12 +203,7 @@ impl Memory {
     }
 
     /// For a fault that needs no other node: maps the page if its guest never touched it.
-    pub(crate) fn wake(
-        &mut self,
-        node: NodeId,
-        pfn: Pfn,
-        access: Option<Access>,
-    ) -> Result<(), Violation> {
+    fn wake(&mut self, node: NodeId, pfn: Pfn, access: Option<Access>) -> Result<(), Violation> {
         let frame = self.frame(node, pfn);
         match access {
             Some(access) if std::mem::take(&mut frame.untouched) => self.install(node, pfn, access),

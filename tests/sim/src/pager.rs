@@ -5,7 +5,7 @@
 //! node may use the page as its mapping allows at that moment.
 
 use pangea_dsm::{Input, Nanos, Output};
-use pangea_topology::{NodeId, Pfn};
+use pangea_topology::NodeId;
 
 use crate::links::Flight;
 use crate::outcome::Violation;
@@ -37,8 +37,8 @@ impl World {
             .map_err(|error| Violation::Protocol { node, error: Box::new(error) })?;
         for output in outputs {
             self.note(node, What::Output(output));
-            let pfn = self.execute(node, output)?;
-            self.glance(node, pfn)?;
+            self.execute(node, output)?;
+            self.glance(node, output.pfn())?;
         }
         self.check_queues(node)?;
         let dsm = &self.nodes[node.index()];
@@ -51,45 +51,20 @@ impl World {
         Ok(())
     }
 
-    fn execute(&mut self, node: NodeId, output: Output) -> Result<Pfn, Violation> {
-        let pfn = match output {
-            Output::Send { to, message } => {
-                let has_bytes = self.nodes[node.index()].has_bytes(&message);
-                let contents = match has_bytes {
-                    true => self.memory.snapshot(node, message)?,
-                    false => None,
-                };
-                let flight = Flight { message, contents };
-                let due = self.links.send(self.now, node, to, flight, &mut self.rng)?;
-                self.at(due, Event::Deliver { from: node, to });
-                return Ok(message.pfn);
-            }
-            Output::Downgrade { pfn } => {
-                self.memory.downgrade(node, pfn)?;
-                return Ok(pfn);
-            }
-            Output::Revoke { pfn } => {
-                self.memory.revoke(node, pfn)?;
-                return Ok(pfn);
-            }
-            Output::Install { pfn, access } => {
-                self.memory.install(node, pfn, access)?;
-                pfn
-            }
-            Output::Take { pfn } => {
-                self.memory.take(node, pfn)?;
-                return Ok(pfn);
-            }
-            Output::Upgrade { pfn } => {
-                self.memory.upgrade(node, pfn)?;
-                pfn
-            }
-            Output::Wake { pfn } => {
-                let access = self.nodes[node.index()].access(pfn);
-                self.memory.wake(node, pfn, access)?;
-                pfn
-            }
-        };
+    fn execute(&mut self, node: NodeId, output: Output) -> Result<(), Violation> {
+        let dsm = &self.nodes[node.index()];
+        if let Output::Send { to, message } = output {
+            let contents = match dsm.has_bytes(&message) {
+                true => self.memory.snapshot(node, message)?,
+                false => None,
+            };
+            let flight = Flight { message, contents };
+            let due = self.links.send(self.now, node, to, flight, &mut self.rng)?;
+            self.at(due, Event::Deliver { from: node, to });
+            return Ok(());
+        }
+        let known = dsm.access(output.pfn());
+        let Some(pfn) = self.memory.obey(node, output, known)? else { return Ok(()) };
         for index in 0..self.vcpus.len() {
             let vcpu = &mut self.vcpus[index];
             if vcpu.node == node && vcpu.waits.take_if(|(page, _)| *page == pfn).is_some() {
@@ -97,7 +72,7 @@ impl World {
                 self.at(again, Event::Run(index));
             }
         }
-        Ok(pfn)
+        Ok(())
     }
 
     fn check_queues(&self, node: NodeId) -> Result<(), Violation> {

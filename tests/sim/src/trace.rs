@@ -79,17 +79,8 @@ impl What {
     fn pfn(&self) -> Option<Pfn> {
         match *self {
             What::Fault { pfn, .. } | What::Accessed { pfn, .. } => Some(pfn),
-            What::Received { message, .. } | What::Output(Output::Send { message, .. }) => {
-                Some(message.pfn)
-            }
-            What::Output(
-                Output::Install { pfn, .. }
-                | Output::Take { pfn }
-                | Output::Upgrade { pfn }
-                | Output::Downgrade { pfn }
-                | Output::Revoke { pfn }
-                | Output::Wake { pfn },
-            ) => Some(pfn),
+            What::Received { message, .. } => Some(message.pfn),
+            What::Output(output) => Some(output.pfn()),
             What::Tick | What::Crashed => None,
         }
     }

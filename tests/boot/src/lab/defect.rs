@@ -1,6 +1,6 @@
 //! A defect of the emulator, and how its victims are told from ours.
 //!
-//! When QEMU (7.2 to 10.0 and later, `helper_vmrun` in `svm_helper.c`) injects an interrupt into a nested guest,
+//! When QEMU (seen in 10.0.2; `helper_vmrun` in `svm_helper.c`) injects an interrupt into a nested guest,
 //! it leaves the vector noted as an exception that is still to be delivered. The guest's next exit or fault
 //! wipes the note. But if the emulated CPU leaves its loop before that, because its share of instructions is
 //! used up, the interrupt is delivered once more: wherever the guest is by then, and though its interrupts are

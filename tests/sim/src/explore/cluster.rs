@@ -270,32 +270,17 @@ impl Cluster {
     }
 
     fn execute(&mut self, node: NodeId, output: Output) -> Result<(), Violation> {
-        let woken = match output {
-            Output::Send { to, message } => {
-                let has_bytes = self.nodes[node.index()].has_bytes(&message);
-                let contents = if has_bytes { self.memory.snapshot(node, message)? } else { None };
-                if Some(to) != self.crashed {
-                    self.link_mut(node, to).push_back(Flight { message, contents });
-                }
-                return Ok(());
+        let dsm = &self.nodes[node.index()];
+        if let Output::Send { to, message } = output {
+            let has_bytes = dsm.has_bytes(&message);
+            let contents = if has_bytes { self.memory.snapshot(node, message)? } else { None };
+            if Some(to) != self.crashed {
+                self.link_mut(node, to).push_back(Flight { message, contents });
             }
-            Output::Downgrade { pfn } => return self.memory.downgrade(node, pfn),
-            Output::Revoke { pfn } => return self.memory.revoke(node, pfn),
-            Output::Take { pfn } => return self.memory.take(node, pfn),
-            Output::Install { pfn, access } => {
-                self.memory.install(node, pfn, access)?;
-                pfn
-            }
-            Output::Upgrade { pfn } => {
-                self.memory.upgrade(node, pfn)?;
-                pfn
-            }
-            Output::Wake { pfn } => {
-                let access = self.nodes[node.index()].access(pfn);
-                self.memory.wake(node, pfn, access)?;
-                pfn
-            }
-        };
+            return Ok(());
+        }
+        let known = dsm.access(output.pfn());
+        let Some(woken) = self.memory.obey(node, output, known)? else { return Ok(()) };
         for cpu in self.cpus_of(node) {
             let at = &mut self.cpus[cpu].at;
             // A fault that nobody has read yet is read all the same.
